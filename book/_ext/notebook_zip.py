@@ -1,0 +1,79 @@
+"""构建结束时把全部笔记本打成一个压缩包，供读者下载。
+
+角色 ``{notebooks}`` 写出下载链接::
+
+    {notebooks}`下载全部笔记本（zip）`
+"""
+
+import zipfile
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxRole
+
+ZIP_NAME = "_downloads/sbert-book-notebooks.zip"
+ZIP_FOLDER = "sbert-book"
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # 时间固定，同样的内容打出同样的包
+
+README = """《Sentence-BERT 实战：用句向量寻找相似句子》的笔记本
+
+怎样运行（需要 Python 3.11 或更高版本）：
+
+1. 在本文件所在的文件夹打开终端，安装依赖：
+       python -m pip install -r requirements.txt
+2. 进入 book 文件夹，启动 Jupyter：
+       cd book
+       jupyter lab
+3. 从 00_getting_started.ipynb 开始，按编号往下读。
+
+笔记本要在 book 文件夹里运行，这样才找得到 sbertbook（公用函数）和 data（数据）。
+代码按 MIT 许可发布，文字与自编数据按 CC BY 4.0 发布，见 LICENSE。
+"""
+
+
+class NotebooksRole(SphinxRole):
+    """指向笔记本压缩包的链接。"""
+
+    def run(self):
+        """返回链接节点；路径相对于当前页面。"""
+        up = "../" * self.env.docname.count("/")
+        link = nodes.reference(self.rawtext, self.text, refuri=up + ZIP_NAME)
+        return [link], []
+
+
+def files_to_pack(app):
+    """返回字典：压缩包里的路径 → 文件路径。"""
+    root = Path(app.srcdir)
+    pages = [Path(app.env.doc2path(name)) for name in app.env.found_docs]
+    files = [page for page in pages if page.suffix == ".ipynb"]
+    files += root.glob("book/sbertbook/**/*.py")
+    files += (path for path in root.glob("book/data/**/*") if path.is_file())
+    files += (root / name for name in ["requirements.txt", "LICENSE"])
+    return {path.relative_to(root).as_posix(): path for path in files if path.exists()}
+
+
+def write_zip(target, files):
+    """把 files 和一份说明写成压缩包；同样的内容总是得到同样的字节。"""
+    contents = {name: path.read_bytes() for name, path in files.items()}
+    contents["说明.txt"] = README.encode("utf-8")
+    target.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in sorted(contents.items()):
+            info = zipfile.ZipInfo(f"{ZIP_FOLDER}/{name}", ZIP_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, content)
+
+
+def pack_notebooks(app, exception):
+    """构建成功后写出压缩包。"""
+    if exception is None and app.builder.name == "html":
+        write_zip(Path(app.outdir, ZIP_NAME), files_to_pack(app))
+
+
+def setup(app):
+    """注册角色，并接上构建结束的事件。"""
+    app.add_role("notebooks", NotebooksRole())
+    app.connect("build-finished", pack_notebooks)
+    return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
