@@ -1,0 +1,29 @@
+"""《Sentence-BERT 实战》各章共用的工具：找模型、读数据、画图。
+
+书里要教的东西都写在各章的单元格里；这里只放会分散注意力的杂务：
+
+- ``models``：离线也能用的模型入口 ``load_encoder``
+- ``data``：各章用到的句子
+- ``plot``：中文字体和几种共用的图
+- ``env``：检查环境缺什么
+"""
+
+from importlib import import_module
+
+_HOME = {  # 名字 → 所在的模块；用到时才导入，所以缺了包也能运行 sbertbook.env 看缺什么
+    "ModelError": "models",
+    "attention_map": "plot",
+    "heatmap": "plot",
+    "load_encoder": "models",
+    "load_hsk": "data",
+    "load_triples": "data",
+    "sentence_map": "plot",
+    "use_chinese_font": "plot",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"sbertbook 里没有 {name!r}")
