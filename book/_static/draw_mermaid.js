@@ -9,6 +9,7 @@ async function drawDiagrams() {
   mermaid.initialize({
     startOnLoad: false,
     theme: dark ? "dark" : "neutral",
+    themeVariables: dark ? {edgeLabelBackground: "#333333"} : {},
     fontFamily: getComputedStyle(document.body).fontFamily,
     fontSize: 16,
   });
