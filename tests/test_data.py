@@ -46,3 +46,23 @@ def test_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "hsk_sentences_audio", None)
     with pytest.raises(ImportError, match="没有装例句包，请运行：.*hsk-sentences-audio==1.0.0"):
         data.load_hsk()
+
+
+def characters(first, second):
+    """两句的字符 Jaccard 系数。"""
+    return len(set(first) & set(second)) / len(set(first) | set(second))
+
+
+def test_triples_are_what_their_description_says():
+    triples = data.load_triples()
+    assert list(triples.columns) == ["sentence", "paraphrase", "distractor", "trap", "scene"]
+    assert len(triples) == 120 and not triples.isna().any().any()
+    assert set(triples["scene"].value_counts()) == {10} and triples["scene"].nunique() == 12
+    texts = triples[["sentence", "paraphrase", "distractor"]].to_numpy()
+    assert len(set(texts.flat)) == 360
+    same = [characters(row[0], row[1]) for row in texts]
+    trap = [characters(row[0], row[2]) for row in texts]
+    assert all(a < b for a, b in zip(same, trap, strict=True))
+    assert round(sum(same) / 120, 2) == 0.08 and round(sum(trap) / 120, 2) == 0.72
+    for name in [*triples["trap"].unique(), *triples["scene"].unique()]:
+        assert name in (data.DATA / "README.md").read_text(encoding="utf-8")

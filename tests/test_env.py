@@ -61,6 +61,10 @@ def test_little_disk_space(monkeypatch, tmp_path):
     assert "只剩 1.2 GB" in problem and "要 1.5 GB" in problem and "SBERTBOOK_CACHE" in problem
     assert asked == [tmp_path]
 
+    (tmp_path / "ready").mkdir()
+    monkeypatch.setattr(env, "e5_cache", lambda: tmp_path / "ready")
+    assert env.check_environment() == []  # 模型已经还原好，不再要空间
+
 
 RUN = """
 import runpy, sys

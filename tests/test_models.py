@@ -13,6 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
@@ -311,6 +312,20 @@ def test_intact_cache_is_used_again(small_weights, cache, monkeypatch):
     assert leftovers(cache) == [folder.name]
     monkeypatch.setattr(e5_weights, "RECIPE", e5_weights.RECIPE + 1)
     assert models._e5_folder() != folder and len(builds) == 2
+
+
+def test_intact_cache_needs_no_lock(small_weights, cache, monkeypatch):
+    """缓存只读、锁文件写不进去时，还原好的模型照样打得开。"""
+    folder = models._e5_folder()
+
+    def read_only(path):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(filelock, "FileLock", read_only)
+    assert models._e5_folder() == folder
+    (folder / "b.txt").unlink()
+    with pytest.raises(ModelError, match="写不进模型缓存"):
+        models._e5_folder()
 
 
 @pytest.mark.parametrize("damage", [

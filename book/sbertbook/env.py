@@ -4,7 +4,7 @@ import importlib.metadata
 import shutil
 import sys
 
-from .models import cache_folder
+from .models import cache_folder, e5_cache
 
 PACKAGES = {  # 包名 → 用来做什么
     "torch": "张量与自动求导",
@@ -38,6 +38,8 @@ def check_environment() -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             problems.append(f"没有装 {package}（{purpose}）：{_remedy(package)}")
     if problems:  # 包还不齐，缓存在哪里也未必问得出来
+        return problems
+    if e5_cache().exists():  # 模型已经还原好，不再要空间
         return problems
     existing = cache_folder()
     while not existing.exists():

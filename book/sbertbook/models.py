@@ -110,17 +110,23 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def e5_cache() -> Path:
+    """还原好的 multilingual-e5-small 在缓存里的位置；第一次用之前还不存在。"""
+    from .e5_weights import RECIPE
+
+    return cache_folder() / f"multilingual-e5-small-q4-{E5_SHA256[:8]}-{RECIPE}"
+
+
 def _e5_folder() -> Path | None:
     """还原好的模型文件夹；没有或损坏时在锁内重做，做好才改成正式的名字。没有权重时返回 None。"""
     from filelock import FileLock
 
-    from .e5_weights import RECIPE
-
-    cache = cache_folder()
-    folder = cache / f"multilingual-e5-small-q4-{E5_SHA256[:8]}-{RECIPE}"
+    folder = e5_cache()
+    if _is_intact(folder):  # 不加锁，所以缓存只读也行
+        return folder
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{folder.name}.lock"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock")):
             if not _is_intact(folder):
                 weights = _e5_weights()
                 if weights is None:
@@ -128,7 +134,7 @@ def _e5_folder() -> Path | None:
                 _build_e5(weights, folder)
     except OSError as error:
         raise ModelError(
-            f"写不进模型缓存 {cache}（{error.strerror or error}）。请确认那里可写、"
+            f"写不进模型缓存 {folder.parent}（{error.strerror or error}）。请确认那里可写、"
             "空间不少于 1.5 GB，或用环境变量 SBERTBOOK_CACHE 另指一处。"
         ) from error
     return folder
