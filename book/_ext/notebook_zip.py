@@ -44,8 +44,8 @@ class NotebooksRole(SphinxRole):
 def files_to_pack(app):
     """返回字典：压缩包里的路径 → 文件路径。"""
     root = Path(app.srcdir)
-    pages = [Path(app.env.doc2path(name)) for name in app.env.found_docs]
-    files = [page for page in pages if page.suffix == ".ipynb"]
+    # 附录也放进去，笔记本里通往它们的链接才有着落
+    files = [Path(app.env.doc2path(name)) for name in app.env.found_docs]
     files += root.glob("book/sbertbook/**/*.py")
     files += (path for path in root.glob("book/data/**/*") if path.is_file())
     files += (root / name for name in ["requirements.txt", "LICENSE"])
