@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import f1_score
+from scipy.stats import pearsonr, rankdata, spearmanr
+from sklearn.metrics import cohen_kappa_score, f1_score, ndcg_score, roc_auc_score
 from torch import nn
 from transformers import BertConfig, BertModel
 
@@ -18,7 +19,8 @@ from mystdoc import BOOK, load_notebook
 
 def taught(page, *markers):
     """执行 page 里含有各 marker 的代码单元，返回其中定义的名字。"""
-    names = {"np": np, "torch": torch, "F": F, "nn": nn, "math": math, "heapq": heapq}
+    names = {"np": np, "torch": torch, "F": F, "nn": nn, "math": math, "heapq": heapq,
+             "rankdata": rankdata}
     cells = [c["source"] for c in load_notebook(BOOK / page)["cells"] if c["cell_type"] == "code"]
     for marker in markers:
         (source,) = [cell for cell in cells if marker in cell]
@@ -144,6 +146,57 @@ def test_blocked_pairs_equal_brute_force(k, block):
     found = most_similar_pairs(vectors, k, block)
     assert [(i, j) for _, i, j in found] == [(i, j) for _, i, j in every[:k]]
     np.testing.assert_allclose([s for s, _, _ in found], [s for s, _, _ in every[:k]])
+
+
+def scores_with_ties(seed, n=60):
+    return np.random.default_rng(seed).integers(8, size=n).astype(float)
+
+
+@pytest.mark.parametrize("name, reference", [("pearson", pearsonr), ("spearman", spearmanr)])
+def test_correlations_equal_scipy(name, reference):
+    correlation = taught("07_choose_evaluate.ipynb", "def pearson")[name]
+    x, y = scores_with_ties(0), scores_with_ties(1) + scores_with_ties(0) / 2
+    assert correlation(x, y) == pytest.approx(reference(x, y).statistic)
+
+
+def test_correlations_by_hand():
+    names = taught("07_choose_evaluate.ipynb", "def pearson")
+    x, y = np.array([1, 2, 5]), np.array([0.80, 0.84, 0.86])
+    assert names["spearman"](x, y) == pytest.approx(1)
+    assert names["pearson"](x, y) == pytest.approx(0.113 / (2.94 * 0.0432), abs=0.01)
+
+
+def test_auc_equals_sklearn():
+    auc = taught("07_choose_evaluate.ipynb", "def auc(")["auc"]
+    scores, labels = scores_with_ties(0), scores_with_ties(1) > 4
+    assert auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+
+
+def test_ndcg_by_hand_equals_sklearn():
+    dcg = taught("07_choose_evaluate.ipynb", "def dcg(")["dcg"]
+    gains = np.array([2, 0, 3, 1])
+    by_hand = (2 + 3 / 2 + 1 / math.log2(5)) / (3 + 2 / math.log2(3) + 1 / 2)
+    ours = dcg(gains) / dcg(np.sort(gains)[::-1])
+    assert ours == pytest.approx(by_hand) == pytest.approx(ndcg_score([gains], [[4, 3, 2, 1]]))
+
+
+def test_kappa_equals_sklearn():
+    kappa = taught("07_choose_evaluate.ipynb", "def kappa(")["kappa"]
+    a, b = scores_with_ties(0), np.where(scores_with_ties(2) > 2, scores_with_ties(0), 3)
+    assert kappa(a, b) == pytest.approx(cohen_kappa_score(a, b))
+    small = np.repeat([[1, 1], [0, 0], [1, 0]], [4, 3, 3], axis=0).T
+    assert kappa(*small) == pytest.approx((0.7 - 0.46) / (1 - 0.46))
+
+
+def test_segmentation_f1_by_hand():
+    import pandas as pd
+
+    names = taught("06_chinese_text.ipynb", "def segmentation_f1")
+    assert names["spans"](["南京市", "长江"]) == {(0, 3), (3, 5)}
+    sample = pd.DataFrame({"text": ["南京市长江"], "words": [["南京市", "长江"]]})
+    f1 = names["segmentation_f1"]
+    assert f1(lambda text: ["南京市", "长江"], sample) == 1
+    assert f1(lambda text: ["南京", "市", "长江"], sample) == pytest.approx(2 * 1 / (2 + 3))
 
 
 def test_counts_in_the_text():

