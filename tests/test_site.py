@@ -6,6 +6,7 @@ SBERTBOOK_BUILD_LIMIT 是构建时间上限（秒），默认 60：测试并行�
 
 import gzip
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -170,13 +171,15 @@ def test_internal_links(site, trees):
 
 
 def test_notebook_zip(site):
-    """压缩包里有全部笔记本；再构建一次，字节不变。"""
+    """压缩包里有全部笔记本和它们要读的文件；再构建一次，字节不变。"""
     first = (site.html / ZIP_NAME).read_bytes()
     with zipfile.ZipFile(site.html / ZIP_NAME) as archive:
         names = set(archive.namelist())
     for notebook in (ROOT / "book").glob("*.ipynb"):
         if f"book/{notebook.stem}.html" in PAGES:
             assert f"sbert-book/book/{notebook.name}" in names
+            for opened in re.findall(r"(?:data|results)/\w+\.\w+", notebook.read_text("utf-8")):
+                assert f"sbert-book/book/{opened}" in names or "mine" in opened
     assert "sbert-book/说明.txt" in names
     assert "sbert-book/requirements.txt" in names
     assert any(name.startswith("sbert-book/book/sbertbook/") for name in names)

@@ -26,7 +26,7 @@ README = """《Sentence-BERT 实战：用句向量寻找相似句子》的笔记
        jupyter lab
 3. 从 00_getting_started.ipynb 开始，按编号往下读。
 
-笔记本要在 book 文件夹里运行，这样才找得到 sbertbook（公用函数）和 data（数据）。
+笔记本要在 book 文件夹里运行，这样才找得到 sbertbook（公用函数）、data（数据）和 results（成绩）。
 代码按 MIT 许可发布，文字与自编数据按 CC BY 4.0 发布，见 LICENSE。
 """
 
@@ -47,7 +47,7 @@ def files_to_pack(app):
     # 附录也放进去，笔记本里通往它们的链接才有着落
     files = [Path(app.env.doc2path(name)) for name in app.env.found_docs]
     files += root.glob("book/sbertbook/**/*.py")
-    files += (path for path in root.glob("book/data/**/*") if path.is_file())
+    files += (path for name in ("data", "results") for path in root.glob(f"book/{name}/*.*"))
     files += (root / name for name in ["requirements.txt", "LICENSE"])
     return {path.relative_to(root).as_posix(): path for path in files if path.exists()}
 
