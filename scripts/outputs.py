@@ -34,6 +34,7 @@ def set_kernel_environment():
     os.environ.update(
         HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
         JUPYTER_PREFER_ENV_PATH="1", PYDEVD_DISABLE_FILE_VALIDATION="1",
+        HF_HUB_DISABLE_PROGRESS_BARS="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1",
     )
     for name in ("OMP", "MKL", "OPENBLAS", "RAYON"):
         os.environ.setdefault(f"{name}_NUM_THREADS", "1")

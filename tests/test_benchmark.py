@@ -622,7 +622,7 @@ def test_interrupted_write_keeps_the_old_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        benchmark._write(path, half)
+        benchmark.write_whole(path, half)
     assert path.read_text() == "旧"
 
 

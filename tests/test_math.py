@@ -203,3 +203,65 @@ def test_counts_in_the_text():
     assert math.comb(10_000, 2) == 49_995_000
     assert 384 * 4 == 1536 and 4349 * 1536 == 6_680_064
     assert math.comb(4354, 2) == 9_476_481
+
+
+@pytest.fixture(scope="module")
+def losses():
+    return taught("08_training.ipynb", "def contrastive_loss", "def infonce_loss",
+                  "def ranking_loss", "def cosent_loss", "def distill_loss", "def rotation",
+                  "def effective_rank", "def masked_infonce")
+
+
+def test_infonce_by_hand(losses):
+    """余弦矩阵 [[1, 0], [0.6, 0.8]]，τ = 0.1。"""
+    u = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    v = torch.tensor([[3.0, 0.0], [0.0, 2.0]])  # 长短不影响余弦
+    expected = (math.log(1 + math.exp(-10)) + math.log(1 + math.exp(6 - 8))) / 2
+    assert losses["infonce_loss"](u, v, scale=10.0).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_cosent_counts_every_ordered_pair(losses):
+    generator = torch.Generator().manual_seed(0)
+    u, v = torch.randn(2, 7, 4, generator=generator)
+    labels = torch.tensor([0.1, 0.5, 0.5, 0.9, 0.0, 1.0, 0.9])
+    cos = F.cosine_similarity(u, v).tolist()
+    terms = [math.exp(20 * (cos[j] - cos[i])) for i in range(7) for j in range(7)
+             if labels[i] > labels[j]]
+    ours = losses["cosent_loss"](u, v, labels).item()
+    assert ours == pytest.approx(math.log(1 + sum(terms)), rel=1e-5)
+
+
+def test_contrastive_ignores_what_is_already_far(losses):
+    u = torch.tensor([[1.0, 0.0], [1.0, 0.0]], requires_grad=True)
+    v = torch.tensor([[0.0, 1.0], [0.8, 0.6]])
+    loss = losses["contrastive_loss"](u, v, torch.tensor([0, 0]))  # 距离 1 和 0.2，边界 0.5
+    assert loss.item() == pytest.approx(0.5 * 0.3**2 / 2, abs=1e-6)
+    loss.backward()
+    assert u.grad[0].abs().sum() == 0 and u.grad[1].abs().sum() > 0
+
+
+def test_distillation_of_the_page_is_that_of_the_command(losses):
+    from sbertbook import distill
+
+    generator = torch.Generator().manual_seed(0)
+    found, wanted = F.normalize(torch.randn(2, 6, 8, generator=generator), dim=2)
+    similarity = torch.rand(4, 4, generator=generator)
+    ours = losses["distill_loss"](found, wanted, similarity)
+    torch.testing.assert_close(ours, distill.loss_of(found, wanted, similarity, "both"))
+    x, y = np.random.default_rng(0).normal(size=(2, 20, 5))
+    np.testing.assert_allclose(losses["rotation"](x, y), distill.rotation(x, y))
+
+
+def test_effective_rank_of_known_spectra(losses):
+    assert losses["effective_rank"](torch.eye(5)) == pytest.approx(5, rel=1e-4)
+    assert losses["effective_rank"](torch.ones(5, 3)) == pytest.approx(1, abs=1e-3)
+
+
+def test_masking_removes_only_the_false_negative(losses):
+    generator = torch.Generator().manual_seed(0)
+    u, v = torch.randn(2, 3, 4, generator=generator)
+    alike = torch.tensor([[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    logits = 20 * F.normalize(u, dim=1) @ F.normalize(v, dim=1).T
+    rows = [logits[0, [0, 2]], logits[1, [1, 2]], logits[2, [2, 0, 1]]]
+    expected = sum(F.cross_entropy(row[None], torch.tensor([0])) for row in rows) / 3
+    torch.testing.assert_close(losses["masked_infonce"](u, v, alike), expected)

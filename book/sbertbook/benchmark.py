@@ -14,7 +14,6 @@
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import platform
@@ -30,6 +29,7 @@ from tqdm import tqdm
 
 from .metrics import evaluate
 from .models import BUNDLED, ModelError, _first_line, _sha256, load_encoder
+from .storage import StorageError, digest, write_whole
 from .tasks import BenchmarkError, Task, read_task
 
 BASELINES = ("tfidf-char", "tfidf-jieba")
@@ -102,7 +102,7 @@ def embed(task: Task, model: str, encoder, batch_size: int, folder: Path | None)
 
 def _encode_chunk(encoder, role, texts, batch_size, folder):
     """返回 (向量, 编码用的秒数)；``folder`` 里有存下的就用它（秒数是当时的），没有就编好存下。"""
-    path = folder / f"{_digest([role, texts])}.npz" if folder else None
+    path = folder / f"{digest([role, texts])}.npz" if folder else None
     if path:  # 没有或者读不出，就重新编
         with contextlib.suppress(OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
             with np.load(path, allow_pickle=False) as saved:
@@ -118,7 +118,7 @@ def _encode_chunk(encoder, role, texts, batch_size, folder):
     if not np.isfinite(vectors).all():
         raise ModelError("给出的向量里有 NaN 或无穷大。")
     if path:
-        _write(path, lambda file: np.savez(file, vectors=vectors, seconds=seconds))
+        write_whole(path, lambda file: np.savez(file, vectors=vectors, seconds=seconds))
     return vectors, seconds
 
 
@@ -154,7 +154,7 @@ def identify(name: str) -> dict:
             sums = [[path.relative_to(folder).as_posix(), _sha256(path)] for path in files]
         except OSError as error:
             raise ModelError(f"读不了模型文件夹 {folder}：{error.strerror or error}") from error
-        versions["folder"] = _digest(sums)
+        versions["folder"] = digest(sums)
     return {"model": _short_name(name), "versions": versions}
 
 
@@ -195,26 +195,6 @@ def _key(record):
     return record["file"], record["model"], is_folder, record["positive"] or []
 
 
-def _write(path: Path, write) -> None:
-    """先写进旁边的临时文件再改名，中断、断电、磁盘满都不会留下半个文件。"""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise BenchmarkError(f"写不进 {path}：{error.strerror or error}。已存的都还在。") from error
-
-
-def _digest(value) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
 # ---- 运行 ----
 
 def score_model(name: str, tasks: list[Task], options, finished: list[dict]) -> bool:
@@ -248,7 +228,7 @@ def score(task: Task, identity: dict, encoder, batch_size: int, output: Path | N
     import torch
 
     partial = output and output.with_name(output.name + ".partial")
-    folder = partial and partial / _digest([identity["model"], identity["versions"], task.sha256])
+    folder = partial and partial / digest([identity["model"], identity["versions"], task.sha256])
     first, second, seconds, texts, truncated = embed(
         task, identity["model"], encoder, batch_size, folder
     )
@@ -271,7 +251,7 @@ def score(task: Task, identity: dict, encoder, batch_size: int, output: Path | N
     if output:
         records = [old for old in read_results(output) if _key(old) != _key(record)] + [record]
         text = json.dumps(sorted(records, key=_key), ensure_ascii=False, indent=1) + "\n"
-        _write(output, lambda file: file.write(text.encode()))
+        write_whole(output, lambda file: file.write(text.encode()))
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # 里面还有别的半成品
             partial.rmdir()
@@ -346,7 +326,7 @@ def main(arguments: list[str] | None = None) -> int:
         again = "原样再运行一次就接着做。" if options.output else "没有 --output，再运行从头做起。"
         _complain(f"\n已中断。{again}")
         return 130
-    except BenchmarkError as error:
+    except (BenchmarkError, StorageError) as error:
         complete = _complain(error)
     finally:
         if finished:

@@ -10,6 +10,8 @@ PACKAGES = {  # 包名 → 用来做什么
     "torch": "张量与自动求导",
     "sentence-transformers": "句向量模型",
     "transformers": "BERT 的参考实现",
+    "accelerate": "训练",
+    "datasets": "训练用的数据表",
     "scikit-learn": "基线与评估",
     "matplotlib": "画图",
     "zhplot": "图中的中文字体",
