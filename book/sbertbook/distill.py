@@ -2,7 +2,7 @@
 
     python -m sbertbook.distill --output 文件夹 [--sentences 句数] [--epochs 轮数] [--resume]
 
-学生是 all-MiniLM-L6-v2，老师是 multilingual-e5-small（Reimers & Gurevych 2020，有改动）；
+学生是 all-MiniLM-L6-v2，老师是 multilingual-e5-small（Reimers & Gurevych 2020，有改动）：
 
 1. 给学生的词表添上老师认得的中文词元（``--pieces``），新词元的输入向量由老师的经线性映射得到
    （``--init random`` 是对照：随机取）；
