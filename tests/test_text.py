@@ -102,6 +102,8 @@ BAD = {
     "```{figure} a.png\n:alt: 图\n```": "图题",
     '<img src="a.png">': "alt",
     ":::{note}\n一\n:::{tip}\n二\n:::\n:::": "多余的 :::",
+    "见式 {eq}`eq-a`。": "不要再写",
+    "看图 {numref}`fig-a`。": "不要再写",
     "```python\nx": "没有结束",
     ":::{note}\n没有关上": "没有结束",
 }

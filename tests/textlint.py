@@ -94,6 +94,8 @@ def prose_problems(source, terms=True, quotations_free=False):
     for number, line in enumerate(source.split("\n"), 1):
         if re.search(r"<img\b(?![^>]*\balt=\"[^\"])", line):
             yield number, "<img> 没有 alt"
+        if match := re.search(r"式 ?\{eq\}|图 ?\{numref\}", line):
+            yield number, f"引用自己会写出“式”“图”，前面不要再写：{match[0]}"
 
 
 def check_prose(path):
