@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pydata_sphinx_theme
+import sphinx_design
 from docutils import nodes
 from PIL import Image
 from sphinx.util import logging
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 THEME_STATIC = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
 ICON_FILE = "scripts/fontawesome.js"
 STYLE_FILE = "styles/pydata-sphinx-theme.css"
+DESIGN_STYLE = Path(sphinx_design.__file__).parent / "static/sphinx-design.min.css"
 
 # fontawesome.js 里的一个图标：名字:[宽,高,[别名…],"编码",路径]
 ICON = re.compile(
@@ -81,12 +83,12 @@ def inline_icons(pages):
     return {path: ICON_SCRIPT.sub("", page) for path, page in drawn.items()}
 
 
-def prune_style(style, words):
-    """删去只用于没出现过的类名的规则；words 是页面和脚本里出现过的词。"""
+def prune_style(style, words, dynamic=()):
+    """删去只用于没出现过的类名的规则；words 是页面和脚本里出现过的词，dynamic 开头的类名都留。"""
 
     def is_used(selector):
         names = CLASS.findall(selector)
-        return all(name in words or name.startswith(DYNAMIC_CLASSES) for name in names)
+        return all(name in words or name.startswith(dynamic) for name in names)
 
     def keep(match):
         selectors = match["selectors"]
@@ -121,7 +123,10 @@ def lighten_site(app, exception):
     scripts = [path.read_text("utf-8") for path in static.rglob("*.js")]
     words = set(WORD.findall("\n".join([*pages.values(), *scripts])))
     style = (THEME_STATIC / STYLE_FILE).read_text("utf-8")
-    (static / STYLE_FILE).write_text(prune_style(style, words), "utf-8")
+    (static / STYLE_FILE).write_text(prune_style(style, words, DYNAMIC_CLASSES), "utf-8")
+    if (static / DESIGN_STYLE.name).exists():
+        style = DESIGN_STYLE.read_text("utf-8")
+        (static / DESIGN_STYLE.name).write_text(prune_style(style, words), "utf-8")
 
     if not any(ICON_SCRIPT.search(page) for page in pages.values()):
         (static / ICON_FILE).unlink(missing_ok=True)
@@ -132,21 +137,26 @@ def lighten_site(app, exception):
         shrink_figure(path)
 
 
-def drop_unused_mathjax(app, pagename, templatename, context, doctree):
-    """页面自己没有公式就不加载 MathJax（Sphinx 会给目录里有公式的上级页面也加上）。"""
+def drop_unused_scripts(app, pagename, templatename, context, doctree):
+    """没有公式的页面不加载 MathJax，没有标签页的不加载切换标签的脚本（默认每页都加上）。"""
     if doctree is None:
         return
-    if any(isinstance(node, (nodes.math, nodes.math_block)) for node in doctree.findall()):
-        return
+    found = list(doctree.findall())
+    unused = set()
+    if not any(isinstance(node, (nodes.math, nodes.math_block)) for node in found):
+        unused.add("mathjax")
+    if not any(isinstance(node, nodes.container) and node.get("design_component") == "tab-set"
+               for node in found):
+        unused.add("design-tabs")
     context["script_files"][:] = [
         script
         for script in context["script_files"]
-        if "mathjax" not in str(getattr(script, "filename", script))
+        if not any(name in str(getattr(script, "filename", script)) for name in unused)
     ]
 
 
 def setup(app):
     """接上各个事件。"""
-    app.connect("html-page-context", drop_unused_mathjax, priority=900)
+    app.connect("html-page-context", drop_unused_scripts, priority=900)
     app.connect("build-finished", lighten_site)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
