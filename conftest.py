@@ -39,10 +39,10 @@ IPyNbCell.runtest = run_and_check
 
 
 def pytest_collection_modifyitems(items):
-    """耗时的文件先跑，两个进程才分得匀：先是建站，再是 Notebook（大的在前），最后是其余。"""
+    """耗时的文件先跑，两个进程才分得匀：建站、学习者版，Notebook（大的在前），最后是其余。"""
     def rank(item):
-        if item.path.name == "test_site.py":
-            return 0, 0
+        if item.path.name in ("test_site.py", "test_learner.py"):
+            return 0, item.path.name == "test_learner.py"
         if item.path.suffix == ".ipynb":
             return 1, -item.path.stat().st_size
         return 2, 0

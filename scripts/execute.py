@@ -1,15 +1,18 @@
 """重新运行 Notebook 并就地保存输出：python scripts/execute.py [book/03_pooling.ipynb …]
 
-结果里没有时间、版本、路径和警告；再运行一次，文件一个字节也不变。
+结果里没有时间、版本、路径和警告；再运行一次，文件一个字节也不变。用了几秒、用的哪些版本，
+另外记在 book/results/run_times.json 里，状态页由它生成。
 """
 
 import argparse
 import hashlib
 import json
 import os
+import platform
 import sys
 import time
 from copy import deepcopy
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -19,6 +22,11 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from outputs import difference, problems, set_kernel_environment, tidy
 
 ROOT = Path(__file__).resolve().parent.parent
+RUN_TIMES = ROOT / "book" / "results" / "run_times.json"
+RECORDED = [  # 版本要记下来的包
+    "torch", "transformers", "sentence-transformers", "numpy", "pandas", "scikit-learn",
+    "matplotlib", "jieba",
+]
 EDITOR_METADATA = {  # 各种编辑器写进单元的、与内容无关的东西
     "ExecuteTime", "colab", "collapsed", "execution", "id", "jp-MarkdownHeadingCollapsed",
     "outputId", "pycharm", "scrolled", "trusted", "vscode",
@@ -129,6 +137,26 @@ def save(path, text):
     os.replace(temporary, path)
 
 
+def record_run(name, seconds, path=RUN_TIMES):
+    """把一份 Notebook 的运行秒数和各包的版本记进 path（JSON：名字 → seconds、versions）。
+
+    秒数取整到 5 秒；与原来记的差别在两成或 5 秒以内就不改，免得每次运行文件都变。
+    """
+    times = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = json.dumps(times)
+    old = times.get(name, {}).get("seconds", 0)
+    is_close = old and abs(seconds - old) <= max(0.2 * old, 5)
+    times[name] = {
+        "seconds": old if is_close else max(5, 5 * round(seconds / 5)),
+        "versions": {
+            "Python": platform.python_version(),
+            **{package: version(package).partition("+")[0] for package in RECORDED},
+        },
+    }
+    if json.dumps(times) != before:
+        save(path, json.dumps(dict(sorted(times.items())), ensure_ascii=False, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description="重新运行 Notebook 并就地保存输出。")
     parser.add_argument("notebooks", nargs="*", type=Path, help="默认是 book 里的全部 Notebook")
@@ -155,12 +183,15 @@ def main():
             failed = True
             print(f"{path.name}：没有保存，文件保持原样。\n  {error}", file=sys.stderr)
             continue
+        seconds = time.perf_counter() - start
         changed = text != path.read_text(encoding="utf-8")
         if changed and not options.check:
             save(path, text)
+        if path.parent == ROOT / "book" and not options.check:
+            record_run(path.stem, seconds)
         failed |= changed and options.check
         result = ("会有变化" if options.check else "已保存") if changed else "没有变化"
-        print(f"{path.name}：{result}（{time.perf_counter() - start:.1f} 秒）", flush=True)
+        print(f"{path.name}：{result}（{seconds:.1f} 秒）", flush=True)
     return int(failed)
 
 

@@ -5,6 +5,7 @@
 
 import json
 import re
+import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from myst_parser.parsers.mdit import create_md_parser
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
+sys.path.append(str(BOOK / "_ext"))
 HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 HIDDEN = "\ufffc"  # 代替代码、公式、角色：占一个位置，但既不是汉字也不是字母
 
@@ -212,9 +214,14 @@ def load_notebook(path):
 
 
 def parts(path):
-    """一个文件的所有正文；代码画出的图，它的图题和替代文字也算。"""
+    """一个文件的所有正文；代码画出的图的图题和替代文字、勘误页由数据生成的部分也算。"""
     if path.suffix == ".md":
-        return [Part(None, path.read_text(encoding="utf-8"))]
+        source = path.read_text(encoding="utf-8")
+        if path.name == "errata.md":
+            from errata import expand
+
+            source = expand(source)
+        return [Part(None, source)]
     found = []
     for number, cell in enumerate(load_notebook(path)["cells"]):
         if cell["cell_type"] == "markdown":

@@ -11,6 +11,8 @@ from outputs import problems as output_problems
 
 TAIL = ["原文怎么说", "常见误区", "换成你的数据", "练习", "自测", "小结", "延伸阅读"]
 HEADER = "| 先修 | 阅读 | 运行 | 对应原文 |"
+VERDICTS = ["错", "不准确", "无法复现", "对"]
+VERDICT = re.compile(rf"^\*\*判定\*\*：({'|'.join(VERDICTS)})[，。（]", re.M)
 SHORT_PAGES = {"00_getting_started.ipynb"}  # 不是一章：没有下半页的固定栏目，篇幅也不限
 SETUP_CALL = re.compile(r"(seed|manual_seed|default_rng|set_seed|use_\w+|set_\w+|setup\w*)$")
 OUTDATED = re.compile(
@@ -225,6 +227,8 @@ def article_problems(cells):
         missing = [word for word in ("原文", "判定", "见") if f"**{word}**" not in box.body]
         if missing or "errata.md#" not in box.body:
             yield f"方框“{box.title}”要有 **原文**、**判定**、**见** 和到 errata.md#… 的链接"
+        elif not VERDICT.search(box.body):
+            yield f"方框“{box.title}”的判定不是{'、'.join(VERDICTS)}之一"
 
 
 def pitfall_problems(cells):

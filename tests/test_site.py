@@ -5,6 +5,7 @@ SBERTBOOK_BUILD_LIMIT 是构建时间上限（秒），默认 60：测试并行�
 """
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
+import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -573,3 +575,166 @@ def test_theme_switch_redraws_diagrams(browser, addresses, trees):
     tab.wait_for_selector('pre.mermaid[data-drawn="dark"]')
     assert tab.locator("pre.mermaid").first.inner_html() != before
     tab.close()
+
+
+# ---------- 术语的释义 ----------
+
+CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d_", page)]
+NOT_PROSE = ["h1", "h2", "h3", "pre", "code", "table", "figcaption", ".admonition", ".math"]
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_hints(trees, page):
+    """每章都有释义，一条只加一次，不在标题、代码、公式、表格、图题和提示框里。"""
+    hints = trees[page].select("a.glossary-hint")
+    assert len(hints) >= 3
+    assert all(hint["title"].endswith("。") for hint in hints)
+    assert len({hint["href"] for hint in hints}) == len(hints)
+    assert not trees[page].select(", ".join(f"{place} a.glossary-hint" for place in NOT_PROSE))
+
+
+def test_glossary_links_to_definitions(trees):
+    """术语表里多数链接直接通到章里引出术语的地方（锚点在不在，由 test_internal_links 检查）。"""
+    links = [link["href"] for link in trees["book/glossary.html"].select("dl.glossary dd a")]
+    assert sum("#def-" in link for link in links) > len(links) / 2
+
+
+def test_hints_are_not_searched(site, trees):
+    """释义不进搜索索引：只在释义里才有的片段，搜不到这一章。"""
+    sys.path.append(str(ROOT / "book" / "_ext"))
+    from zh_search import split_query
+
+    source = (site.html / "searchindex.js").read_text("utf-8")
+    index = json.loads(source.removeprefix("Search.setIndex(").removesuffix(")"))
+    page = "book/03_pooling"
+    article = trees[f"{page}.html"].article
+    hints = " ".join(hint["title"] for hint in article.select("a.glossary-hint"))
+    only_in_hints = {word for word in split_query(hints) if word not in article.get_text()}
+    found = {word: np.atleast_1d(index["terms"].get(word, [])) for word in only_in_hints}
+    assert only_in_hints
+    assert not [word for word in found if index["docnames"].index(page) in found[word]]
+
+
+def check_tip(tab, hint):
+    """这个词的释义正显示着，不出屏幕，也不盖住这个词。"""
+    tip = tab.locator("#glossary-tip")
+    assert hint.get_attribute("aria-describedby") == "glossary-tip"
+    assert tip.inner_text().startswith(hint.inner_text()[:1]) and tip.is_visible()
+    assert tab.evaluate(WIDER_THAN_SCREEN) <= 0
+    box, word, screen = tip.bounding_box(), hint.bounding_box(), tab.viewport_size
+    assert 0 <= box["x"] and box["x"] + box["width"] <= screen["width"]
+    assert 0 <= box["y"] and box["y"] + box["height"] <= screen["height"]
+    assert box["y"] >= word["y"] + word["height"] or box["y"] + box["height"] <= word["y"]
+
+
+@each_root
+def test_hints_appear_on_hover_and_focus(browser, addresses, root):
+    """鼠标停在词上就显示释义，移开收起；键盘聚焦时显示，按 Esc 收起。"""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.goto(addresses[root] + "book/03_pooling.html")
+    wait_until_drawn(tab)
+    tip, hints = tab.locator("#glossary-tip"), tab.locator("a.glossary-hint").all()
+    title = hints[1].get_attribute("title")
+    hints[1].hover()
+    check_tip(tab, hints[1])
+    assert tip.inner_text() == title and hints[1].get_attribute("title") is None
+    tip.hover()  # 指针移到释义上，它不消失
+    tab.wait_for_timeout(400)
+    assert tip.is_visible()
+    tab.mouse.move(5, 5)
+    tip.wait_for(state="hidden")
+    assert hints[1].get_attribute("title") == title
+    hints[0].focus()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Shift+Tab")
+    check_tip(tab, hints[0])
+    tab.keyboard.press("Escape")
+    assert tip.is_hidden()
+    tab.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_hints_on_a_phone(browser, addresses, theme):
+    """手指点第一下显示释义，不出屏幕，字看得清；再点一下到术语表。"""
+    context = browser.new_context(
+        viewport=PHONE, has_touch=True, is_mobile=True, color_scheme=theme
+    )
+    tab = context.new_page()
+    tab.goto(addresses["http"] + "book/03_pooling.html")
+    wait_until_drawn(tab)
+    hints = tab.locator("a.glossary-hint").all()
+    for hint in hints:
+        tab.keyboard.press("Escape")  # 上一条释义可能正盖着这个词
+        hint.tap()
+        check_tip(tab, hint)
+    assert tab.url.endswith("03_pooling.html")
+    poor = tab.evaluate(CONTRAST_SCRIPT.replace('"article p",', '"#glossary-tip",'))
+    assert not [line for line in poor if line.startswith("#glossary-tip")]
+    tab.emulate_media(media="print")
+    assert tab.locator("#glossary-tip").is_hidden()
+    tab.emulate_media(media="screen")
+    hints[-1].tap()
+    tab.wait_for_url("**/glossary.html#*")
+    context.close()
+
+
+# ---------- 勘误 ----------
+
+ONE_ERRATUM = "section[id^='e-'], section:has(> span[id^='e-'])"
+
+
+def visible_errata(tab):
+    """勘误页上看得见的条目：(总表的行数, 下文的小节数)。"""
+    rows = tab.locator("form.errata-filter ~ * tbody tr:visible")
+    return rows.count(), tab.locator(ONE_ERRATUM).filter(visible=True).count()
+
+
+@each_root
+def test_errata_filter(browser, addresses, root):
+    """按判定和节筛选，条件进地址栏；筛到 0 条时说一句；键盘可用；带条目的地址照样看得见。"""
+    address = addresses[root] + "book/errata.html"
+    tab = browser.new_page(viewport=PHONE)
+    tab.goto(address)
+    output, form = tab.locator("form.errata-filter output"), tab.locator("form.errata-filter")
+    everything = visible_errata(tab)
+    assert everything[0] == everything[1] >= 75
+
+    form.locator("[name=section]").focus()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("ArrowDown")
+    assert unquote(urlsplit(tab.url).fragment) == "verdict=错"
+    wrong = visible_errata(tab)
+    assert wrong[0] == wrong[1] and 0 < wrong[0] < everything[0]
+    assert output.inner_text() == f"共 {wrong[0]} 条"
+
+    tab.goto(f"{address}#section=4&verdict=无法复现")
+    tab.wait_for_function("() => document.querySelector('output').textContent.includes('没有')")
+    assert visible_errata(tab) == (0, 0)
+    tab.goto(f"{address}#e-4-3-mean")
+    tab.wait_for_function("() => document.querySelector('output').textContent.startsWith('共')")
+    assert visible_errata(tab) == everything
+    assert tab.locator("#e-4-3-mean").locator("xpath=ancestor-or-self::section[1]").is_visible()
+    tab.close()
+
+
+def test_errata_without_scripts(browser, addresses):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(addresses["http"] + "book/errata.html")
+    assert not tab.locator("form.errata-filter").is_visible()
+    assert visible_errata(tab)[1] >= 75
+    context.close()
+
+
+def test_errata_and_cells_link_both_ways(trees):
+    """条目的“演示”链到哪一页的代码格，那一页就有链回这一条的链接。"""
+    missing, checked = [], 0
+    for entry in trees["book/errata.html"].select(ONE_ERRATUM):
+        name = next(tag["id"] for tag in [entry, *entry.select("[id]")] if tag["id"][:2] == "e-")
+        for link in entry.select('a[href*="#cell-"]'):
+            page = urljoin("book/errata.html", link["href"]).partition("#")[0]
+            if "演示" in link.get_text():
+                checked += 1
+                if not trees[page].select(f'a[href="errata.html#{name}"]'):
+                    missing.append(f"{page} 没有链回 {name}")
+    assert checked >= 75 and not missing, missing

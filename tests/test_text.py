@@ -1,6 +1,7 @@
 """全书正文与页面结构的检查，以及“检查本身确实会失败”的样例。"""
 
 import json
+import re
 from itertools import chain
 
 import nbformat
@@ -9,7 +10,14 @@ import pytest
 import pagelint
 from mystdoc import BOOK, ROOT, pages
 from pagelint import check_page
-from textlint import check_links, check_prose, figure_names, link_problem, prose_problems
+from textlint import (
+    cell_names,
+    check_links,
+    check_prose,
+    figure_names,
+    link_problem,
+    prose_problems,
+)
 
 NOTEBOOKS = [path for path in pages() if path.suffix == ".ipynb"]
 README = [path for path in [ROOT / "README.md"] if path.exists()]
@@ -45,6 +53,13 @@ def test_page(path):
 def test_figure_names_are_unique():
     names = list(chain.from_iterable(map(figure_names, NOTEBOOKS)))
     assert len(names) == len(set(names))
+
+
+def test_cell_names_are_unique():
+    """代码格的标签是全书可用的链接目标：小写 ASCII 与连字符，不重复。"""
+    names = list(chain.from_iterable(map(cell_names, NOTEBOOKS)))
+    assert sorted(set(names)) == sorted(names)
+    assert not [name for name in names if not re.fullmatch(r"cell(-[a-z0-9]+)+", name)]
 
 
 GOOD = [
@@ -174,7 +189,7 @@ def good_page():
         markdown("## 正文\n" + "字" * 1500), figure,
         markdown(
             "## 原文怎么说\n:::{admonition} 其一\n:class: article\n**原文**：“是”。\n\n"
-            "**判定**：否。\n\n**见**：[勘误](errata.md#x)\n:::\n\n## 常见误区\n### 甲"
+            "**判定**：错。\n\n**见**：[勘误](errata.md#x)\n:::\n\n## 常见误区\n### 甲"
         ),
         code(), markdown("### 乙"), code(), markdown("## 换成你的数据\n改这里。"),
         code("x = 1", "your-data"), markdown("## 练习"), *exercises,
@@ -226,6 +241,7 @@ BAD_PAGES = {
     "二级标题应当": replace("## 小结", "## 总结"),
     "没有 class 为 article": replace(":class: article", ":class: tip"),
     "要有 **原文**": replace("**判定**", "判定"),
+    "的判定不是错、": replace("**判定**：错。", "**判定**：错误。"),
     "到 errata.md#": replace("errata.md#x", "faq.md"),
     "至少要有 2 条": replace("### 乙", "乙"),
     "没有代码单元": lambda notebook: notebook.cells.insert(5, markdown("### 丙")),

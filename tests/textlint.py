@@ -23,15 +23,11 @@ CHARACTER_RULES = [
     (rf"[{HAN}]'|'[{HAN}]", "中文的引号要用“”"),
 ]
 STAR = re.compile(rf"\*\*|[{HAN}{CLOSING}（《“]\*|\*[{HAN}{CLOSING}（《“]")
-TERMS = {
-    "句嵌入|句子嵌入|语句向量|句子向量": "句向量",
-    "令牌|标记符": "词元",
+TERMS = {  # 写错的、不用的词；术语表里“又译”“又叫”后面的由 glossary_terms 补上
+    "标记符": "词元",
     "掩膜|遮罩": "掩码",
-    "余弦相似性|余弦近似度": "余弦相似度",
     "数据集合(?![并成])": "数据集",
-    "连体网络|暹罗网络": "孪生网络",
     "命名体": "命名实体",
-    "精调": "微调",
     "缺省": "默认",
     "登陆": "登录",
     "阀值": "阈值",
@@ -44,6 +40,29 @@ TERMS = {
     "Hugging[Ff]ace|Hugging face": "Hugging Face",
     "Sentence-Bert|SentenceBERT|Sentence BERT": "Sentence-BERT",
 }
+EVERYDAY = {  # 术语表里的别名当中不禁止的，和不禁止的理由
+    "标记": "平常的词，如“实体标记”",
+    "子词": "也泛指词的一部分",
+    "提示": "平常的词，如“照提示补齐”",
+    "补齐": "平常的词，如“照提示补齐”",
+    "听写": "平常的词，第 14 章说的是识别器做的事",
+}
+PART_OF_WORD = {"段嵌入": "(?<!句)段嵌入", "早停": "早停(?!手)"}
+
+
+def glossary_terms():
+    """术语表里的别名，写成 TERMS 的样子：{正则表达式：本书的名字}。"""
+    sys.path.append(str(BOOK / "_ext"))
+    from glossary_hints import read_glossary
+
+    entries = read_glossary((BOOK / "glossary.md").read_text(encoding="utf-8"))
+    return {
+        PART_OF_WORD.get(alias, re.escape(alias)): entry.names[0]
+        for entry in entries for alias in entry.aliases if alias not in EVERYDAY
+    }
+
+
+TERMS |= glossary_terms()
 
 
 def line_problems(text, quoted=""):
@@ -116,7 +135,8 @@ def anchors(path):
     """一个文件里可以链接到的锚点：标签和标题。"""
     documents = [parse(part.source) for part in parts(path)]
     found = set().union(*(d.labels | d.equations for d in documents))
-    return found | {slug(h.text) for d in documents for h in d.headings} | figure_names(path)
+    headings = {slug(h.text) for d in documents for h in d.headings}
+    return found | headings | figure_names(path) | set(cell_names(path))
 
 
 def figure_names(path):
@@ -126,6 +146,15 @@ def figure_names(path):
     cells = load_notebook(path)["cells"]
     figures = (cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in cells)
     return {figure["name"].lower() for figure in figures if "name" in figure}
+
+
+def cell_names(path):
+    """Notebook 里代码格的标签 cell-…（见 book/_ext/cell_targets.py）。"""
+    if path.suffix != ".ipynb":
+        return []
+    code = [cell for cell in load_notebook(path)["cells"] if cell["cell_type"] == "code"]
+    found = [tag for cell in code for tag in cell["metadata"].get("tags", [])]
+    return [tag for tag in found if tag.startswith("cell-")]
 
 
 @cache
@@ -138,7 +167,9 @@ def targets():
         d.body for doc in documents for d in doc.directives if d.name == "glossary"
     )
     return {
-        "ref": set().union(*(d.labels for d in documents), *map(figure_names, pages())),
+        "ref": set().union(
+            *(d.labels for d in documents), *map(figure_names, pages()), *map(cell_names, pages())
+        ),
         "eq": set().union(*(d.equations for d in documents)),
         "cite": set(re.findall(r"^\s*@\w+\{\s*([^,\s]+)", entries, re.M)),
         "term": {line.strip() for line in re.findall(r"^\S.*", glossary, re.M)},
