@@ -110,9 +110,9 @@ def without_links(source):
 
 
 def paper(source):
-    """试卷：没有答案的 Markdown。"""
+    """试卷：没有答案、也不写考点（考点会泄漏答案）的 Markdown。"""
     read_questions(source)
-    return without_links(ANSWER.sub("\n", source))
+    return without_links(re.sub(r"^考点：.*\n+", "", ANSWER.sub("\n", source), flags=re.M))
 
 
 def answer_sheet(source):
@@ -149,19 +149,19 @@ def to_html(source, extra=""):
 
 
 def build(folder):
-    """造出全部文件，写进 folder，返回写了的文件。"""
+    """造出全部文件，写进 folder，返回写了的文件；全部造好了才开始写。"""
+    if folder.resolve() == TEACHING:
+        raise ExamError(f"{folder} 是源文件所在的文件夹，会盖掉 exam.md；请换一个")
     exam = (TEACHING / "exam.md").read_text(encoding="utf-8")
     cards = (TEACHING / "cards.md").read_text(encoding="utf-8")
     sheets = {"exam": (paper(exam), ""), "answers": (answer_sheet(exam), ""),
               "cards": (cards, CARDS_STYLE)}
+    files = {folder / (name + suffix): text for name, (source, extra) in sheets.items()
+             for suffix, text in ((".md", source), (".html", to_html(source, extra)))}
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, (source, extra) in sheets.items():
-        for suffix, text in ((".md", source), (".html", to_html(source, extra))):
-            path = folder / (name + suffix)
-            path.write_text(text, encoding="utf-8", newline="\n")
-            written.append(path)
-    return written
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return list(files)
 
 
 def main():

@@ -165,6 +165,8 @@ def make_learner(output, keep_outputs=False):
     """把学习者版写进 output（必须还不存在，或是空文件夹）；不能写时抛出 LearnerError。"""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise LearnerError(f"{output} 已经存在，里面可能有写好的答案，不覆盖；请换一个文件夹")
+    if ROOT / "book" in [output.resolve(), *output.resolve().parents]:
+        raise LearnerError(f"{output} 在 book 里面，会把自己也复制进去；请换一个文件夹")
     made = {}
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         text = path.read_text(encoding="utf-8")
@@ -195,6 +197,9 @@ def main(arguments=None):
         made = make_learner(options.output, options.keep_outputs)
     except LearnerError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:  # 磁盘满、没有权限
+        print(f"写不进 {options.output}：{error.strerror or error}", file=sys.stderr)
         return 1
     print(f"{len(made)} 份笔记本写在 {options.output}，从其中的 说明.txt 读起。")
     return 0

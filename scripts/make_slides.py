@@ -497,7 +497,11 @@ def main(arguments=None):
     parser.add_argument("--output", type=Path, required=True, help="放 HTML 的文件夹")
     options = parser.parse_args(arguments)
     figures, made, failed = read_figures(), [], False
-    options.output.mkdir(parents=True, exist_ok=True)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        print(f"{options.output} 不是文件夹", file=sys.stderr)
+        return 1
     for path in options.decks or sorted(BOOK.glob("slides/[0-9][0-9]_*.md")):
         try:
             title, count, page = make_deck(path, figures)

@@ -165,6 +165,13 @@ def test_existing_folder_is_not_overwritten(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_output_inside_the_book_is_refused(capsys):
+    inside = BOOK / "results" / "learner"
+    assert make_learner.main(["--output", str(inside)]) == 1
+    assert "请换一个文件夹" in capsys.readouterr().err
+    assert not inside.exists()
+
+
 def test_a_leak_stops_everything(tmp_path, capsys, monkeypatch):
     (tmp_path / "book").mkdir()
     bad = notebook(START, "x = 1", END, "print(x)")

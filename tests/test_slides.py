@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 
 import make_slides
 from make_slides import SlideError, make_deck, read_figures, split_pages, to_mathml
-from mystdoc import BOOK
+from mystdoc import BOOK, load_notebook
 from test_site import BROWSER_FLAGS, NO_BROWSER, find_browser
 from textlint import check_prose
 
@@ -17,6 +17,9 @@ DECKS = sorted(BOOK.glob("slides/[0-9][0-9]_*.md"))
 each_deck = pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 FIGURES = {"fig-a": PIXEL, "fig-flow": ""}
+WORKED = {  # 幻灯片自己的例子和算式里的小数
+    "00": {"0.01"}, "04": {"0.88"}, "07": {"0.93"}, "11": {"1.2", "3.7"}, "12": {"95.2"},
+}
 GOOD = "\n\n---\n\n".join([
     "# 题目\n\n一句话。\n\n???\n讲一分钟。",
     "## 公式\n\n$$\n\\mathbf s=\\frac{1}{n}\\sum_i h_i\n$$\n\n行内 $x^2$。",
@@ -53,6 +56,19 @@ def test_every_chapter_has_a_deck():
 @each_deck
 def test_prose(path):
     assert list(check_prose(path)) == []
+
+
+@each_deck
+def test_numbers_come_from_the_notebook(path):
+    """幻灯片里的小数，笔记本的正文、代码或输出里都有；笔记本改了数，这里会报。"""
+    words = []
+    for cell in load_notebook(BOOK / f"{path.stem}.ipynb")["cells"]:
+        shown = [output.get("text") or output.get("data", {}).get("text/plain", "")
+                 for output in cell.get("outputs", [])]
+        words += ["".join(cell["source"]), *map("".join, shown)]
+    prose = re.sub("```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)
+    known = set(re.findall(r"\d+\.\d+", " ".join(words))) | WORKED.get(path.stem[:2], set())
+    assert sorted(set(re.findall(r"\d+\.\d+", prose)) - known) == []
 
 
 @each_deck

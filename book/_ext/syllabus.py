@@ -100,6 +100,9 @@ def prepared(course, name):
             before += [need for need in module["needs"] if need not in known]
             known |= {number, *module["needs"]}
             lecture += module["minutes"]
+        if lecture > syllabus["length"]:
+            raise ValueError(f"{name} 第 {len(found) + 1} 次课要讲 {lecture} 分钟，"
+                             f"超过了 {syllabus['length']} 分钟")
         found.append((lecture, syllabus["length"] - lecture, before))
     return found
 
@@ -107,10 +110,11 @@ def prepared(course, name):
 # ---------- 写成 MyST ----------
 
 
-def links(course, numbers):
-    """指向几个模块的链接，用分号隔开。"""
-    titles = [course["modules"][number]["title"] for number in numbers]
-    return "；".join(f"{{ref}}`{t} <mod-{n}>`" for t, n in zip(titles, numbers, strict=True))
+def links(course, numbers, minutes=False):
+    """指向几个模块的链接，用分号隔开；minutes 为真时各附上分钟数。"""
+    modules = [course["modules"][number] for number in numbers]
+    return "；".join(f"{{ref}}`{m['title']} <mod-{m['id']}>`"
+                    + (f"（{m['minutes']} 分钟）" if minutes else "") for m in modules)
 
 
 def syllabus_text(course, name):
@@ -119,10 +123,13 @@ def syllabus_text(course, name):
     rows = [[f"{syllabus['unit']}（讲＋练）", "讲什么", "练什么", "课前先读"], ["---"] * 4]
     for place, (session, row) in enumerate(zip(syllabus["sessions"], plan, strict=True), 1):
         lecture, practice, before = row
-        taught, needs = links(course, session["modules"]), links(course, before) or "–"
+        taught = links(course, session["modules"])
+        needs = links(course, before, minutes=True) or "–"
         rows.append([f"{place}（{lecture}＋{practice}）", taught, session["practice"], needs])
     width = 4 if any(before for *_, before in plan) else 3  # 没有要先读的，就不要最后一列
     lines = [f"| {' | '.join(row[:width])} |" for row in rows]
+    lecture, practice = (sum(minutes) for minutes in list(zip(*plan, strict=True))[:2])
+    lines += ["", f"合计讲 {lecture} 分钟，练 {practice} 分钟。"]
     used = {number for session in syllabus["sessions"] for number in session["modules"]}
     left = [number for number in course["modules"] if number not in used]
     if syllabus.get("rest") and left:
@@ -161,7 +168,9 @@ class CourseDirective(SphinxDirective):
             self.env.note_dependency(str(path))
         try:
             text = self.text(load_course(book))
-        except (KeyError, ValueError) as error:
+        except KeyError as error:
+            raise self.error(f"{TEACHING} 里没有这个名字，或少了这一项：{error}") from error
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise self.error(f"课程数据有误：{error}") from error
         box = nodes.container(classes=["course"])
         source = self.get_source_info()[0]
