@@ -13,6 +13,7 @@ from pathlib import Path
 BOOK = Path(__file__).parent.parent / "book"
 ABLATIONS = {
     "base": "全部都用",
+    "words": "少见的词也添",
     "characters": "只添单字，不添词",
     "random": "新词元随机取",
     "no-centre": "不中心化，不拉开",
@@ -20,7 +21,7 @@ ABLATIONS = {
     "pull": "只贴近目标",
     "structure": "只管两两的相似度",
 }
-CURVE = ("n256", "n1024", "base", "full")
+CURVE = ("n256", "n1024", "base", "n16384", "full")
 MODELS = ("all-MiniLM-L6-v2", "tfidf-char", "multilingual-e5-small")  # 与它们比
 
 

@@ -98,6 +98,23 @@ def test_added_pieces(teacher, models, tmp_path, pieces, expected):
     assert np.abs(student.encode(texts) - again.encode(texts)).max() <= 1e-6
 
 
+def test_frequent_pieces_are_counted_as_the_tokenizer_cuts(teacher, models):
+    student = copy.deepcopy(models["all-MiniLM-L6-v2"])
+    texts = ["北京的篮球"] * vocabulary.LEAST + ["上海的篮球队"]
+    vocabulary.add_pieces(student, teacher, "frequent", texts=texts)
+    expected = ["北京", "和", "上", "海", "，", "打", "篮球"]
+    assert student.tokenizer.tokenize("北京和上海，打篮球") == expected
+
+    everything = copy.deepcopy(models["all-MiniLM-L6-v2"])
+    vocabulary.add_pieces(everything, teacher, "words")
+    texts = load_hsk()["sentence"].drop_duplicates()[:500].tolist()
+    pieces = {piece for piece in everything.tokenizer.get_vocab()
+              if "\u4e00" <= piece[0] <= "\u9fff"}
+    counts = vocabulary.count_pieces(pieces, texts)
+    cut = [piece for text in texts for piece in everything.tokenizer.tokenize(text)]
+    assert all(cut.count(piece) == counts[piece] for piece in sorted(pieces)[::50])
+
+
 def test_mapped_vectors_carry_meaning_and_random_ones_do_not(teacher, models):
     near, far = ["电脑", "计算机"], ["电脑", "香蕉"]
     scores = {}
@@ -154,7 +171,7 @@ def small(monkeypatch, tmp_path, models):
     monkeypatch.setattr(distill, "load_encoder", lambda name: copy.deepcopy(models[name]))
     hsk = load_hsk().drop_duplicates("sentence")
     lists = [hsk[column].tolist() for column in ("sentence", "english")]
-    tiny = {"chinese": lists[0][:40], "english": lists[1][:40],
+    tiny = {"chinese": lists[0][:40], "everything": lists[0][:40], "english": lists[1][:40],
             "held": lists[0][40:50], "held_english": lists[1][40:50]}
     monkeypatch.setattr(distill, "load_corpus", lambda *_: tiny)
     for name, value in {"BATCH": 4, "ENGLISH_BATCH": 2, "SAVE_EVERY": 3}.items():
@@ -174,13 +191,13 @@ def test_interrupted_run_resumes_to_the_same_weights(small, monkeypatch, tmp_pat
 
     calls, forward = [], distill.forward
 
-    def stop_at_fifth(*arguments):
+    def stop_in_the_fifth_step(*arguments):  # 一步算两次，中文一次、英文一次
         calls.append(1)
-        if len(calls) == 5:
+        if len(calls) == 9:
             raise KeyboardInterrupt
         return forward(*arguments)
 
-    monkeypatch.setattr(distill, "forward", stop_at_fifth)
+    monkeypatch.setattr(distill, "forward", stop_in_the_fifth_step)
     assert small() == 130 and "--resume" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
     assert small() == 1 and "半成品" in capsys.readouterr().err  # 不加 --resume 不会悄悄覆盖

@@ -22,8 +22,9 @@ class CorpusError(Exception):
 def load_corpus(limit: int, path: Path | None = None, column: str | None = None) -> dict:
     """训练用的 ``chinese``、``english``，测量用的 ``held``、``held_english``（一一对应的两列）。
 
-    ``chinese`` 至多 ``limit`` 句。给了 ``path`` 就用那个文件里的句子；否则是 HSK 例句在最前，其余
-    （《人民日报》、评论、造的问句）打乱，次序固定，所以少取是多取的开头一段。
+    ``chinese`` 至多 ``limit`` 句，``everything`` 是没有截断的全部，数词频用。给了 ``path`` 就用那个
+    文件里的句子；否则是《人民日报》、评论、造的问句和 HSK 例句，打乱了，次序固定，所以少取是多取的
+    开头一段。
     """
     hsk = load_hsk().drop_duplicates("sentence").drop_duplicates("english")
     is_held = np.arange(len(hsk)) % HELD_OUT == 0
@@ -33,10 +34,11 @@ def load_corpus(limit: int, path: Path | None = None, column: str | None = None)
         known = set(load_hsk()["sentence"])
         found = split_sentences([*load_news()["text"], *load_reviews()["text"]])
         found = [sentence for sentence in [*found, *make_questions()] if sentence not in known]
-        order = np.random.default_rng(0).permutation(len(found))
-        chinese = hsk["sentence"][~is_held].tolist() + [found[i] for i in order]
+        found += hsk["sentence"][~is_held].tolist()
+        chinese = [found[i] for i in np.random.default_rng(0).permutation(len(found))]
     return {
         "chinese": chinese[:limit],
+        "everything": chinese,
         "english": hsk["english"][~is_held].tolist(),
         "held": hsk["sentence"][is_held].tolist(),
         "held_english": hsk["english"][is_held].tolist(),
