@@ -1,6 +1,6 @@
 """站点测试：构建一次全书网站，再用真实的浏览器逐页检查。
 
-需要 Chromium；找不到时浏览器测试跳过，环境变量 SBERTBOOK_REQUIRE_BROWSER=1 时改为失败。
+浏览器见 conftest.py。
 SBERTBOOK_BUILD_LIMIT 是构建时间上限（秒），默认 60：测试并行时几个进程共用处理器。
 """
 
@@ -8,7 +8,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -29,15 +28,6 @@ from bs4 import BeautifulSoup
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_LIMIT = float(os.environ.get("SBERTBOOK_BUILD_LIMIT", "60"))
 PAGE_LIMIT = 400 * 1024  # 一页经 gzip 压缩后的字节数，全书中位数的上限
-BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-NO_BROWSER = "找不到浏览器。Debian / Ubuntu：apt install chromium；或用环境变量 CHROMIUM 指明路径。"
 PHONE = {"width": 390, "height": 844}
 ZIP_NAME = "_downloads/sbert-book-notebooks.zip"
 ROOTS = ["http", "file"]
@@ -192,28 +182,6 @@ def test_notebook_zip(site):
 
 
 # ---------- 浏览器 ----------
-
-
-def find_browser():
-    """返回浏览器的路径，找不到时返回 None。"""
-    names = ["chromium", "chromium-browser", "google-chrome"]
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """一个无界面的 Chromium。"""
-    path = find_browser()
-    if path is None and os.environ.get("SBERTBOOK_REQUIRE_BROWSER") == "1":
-        pytest.fail(NO_BROWSER)
-    if path is None:
-        pytest.skip(NO_BROWSER)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
-        yield chromium
-        chromium.close()
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

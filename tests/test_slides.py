@@ -1,7 +1,6 @@
 """幻灯片的测试：每章一份，自足，图、公式、代码都在，毛病报得清楚，真的浏览器里放得下、翻得动。"""
 
 import base64
-import os
 import re
 
 import pytest
@@ -10,7 +9,6 @@ from bs4 import BeautifulSoup
 import make_slides
 from make_slides import SlideError, make_deck, read_figures, split_pages, to_mathml
 from mystdoc import BOOK, load_notebook
-from test_site import BROWSER_FLAGS, NO_BROWSER, find_browser
 from textlint import check_prose
 
 DECKS = sorted(BOOK.glob("slides/[0-9][0-9]_*.md"))
@@ -184,22 +182,6 @@ def test_figures_come_from_the_notebooks():
 
 
 # ---------- 浏览器 ----------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """一个无界面的 Chromium。"""
-    path = find_browser()
-    if path is None and os.environ.get("SBERTBOOK_REQUIRE_BROWSER") == "1":
-        pytest.fail(NO_BROWSER)
-    if path is None:
-        pytest.skip(NO_BROWSER)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
-        yield chromium
-        chromium.close()
 
 
 # 当前一页里越出页面的东西：内容比格子高或宽，或者正文伸到页码那一条里

@@ -2,11 +2,9 @@
 
 import json
 import math
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -468,18 +466,11 @@ def test_card_agrees_with_its_chapter(number):
         assert value in source, f"第 {number} 章里没有 {value}"
 
 
-def test_cards_print_one_page_each(printed, tmp_path):
-    from test_site import BROWSER_FLAGS, NO_BROWSER, find_browser
-    if find_browser() is None:
-        stop = pytest.fail if os.environ.get("SBERTBOOK_REQUIRE_BROWSER") == "1" else pytest.skip
-        stop(NO_BROWSER)
+def test_cards_print_one_page_each(printed, browser, tmp_path):
     page = tmp_path / "cards.html"
     page.write_text(printed["cards.html"], encoding="utf-8")
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=BROWSER_FLAGS)
-        tab = chromium.new_page()
-        tab.goto(Path(page).as_uri())
-        pdf = tab.pdf(prefer_css_page_size=True)
-        chromium.close()
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    pdf = tab.pdf(prefer_css_page_size=True)
+    tab.close()
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == len(cards())
