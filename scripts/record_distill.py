@@ -20,8 +20,10 @@ ABLATIONS = {
     "no-english": "不转坐标，不守英文",
     "pull": "只贴近目标",
     "structure": "只管两两的相似度",
+    "no-questions": "不用问句",
 }
 CURVE = ("n256", "n1024", "base", "n16384", "full")
+DEV = {"sts-b-dev.txt": "sts-b-dev", "oppo-xiaobu-dev.txt": "oppo"}  # 各种做法在它们上比较
 MODELS = ("all-MiniLM-L6-v2", "tfidf-char", "multilingual-e5-small")  # 与它们比
 
 
@@ -34,8 +36,9 @@ def main(runs: Path, benchmark: Path) -> None:
     files = [record["file"] for record in measured if record["model"] == "full"]
     scores = [record for record in published + measured
               if record["file"] in files and record["model"] in (*MODELS, "full")]
-    dev = {record["model"]: round(100 * record["metrics"]["spearman"], 1)
-           for record in measured if record["file"] == "sts-b-dev.txt"}
+    dev = {name: {DEV[record["file"]]: round(100 * record["metrics"]["spearman"], 1)
+                  for record in measured if record["model"] == name and record["file"] in DEV}
+           for name in run}
     result = {
         "full": run["full"],
         "versions": measured[0]["versions"],
@@ -45,9 +48,9 @@ def main(runs: Path, benchmark: Path) -> None:
              "spearman": round(100 * record["metrics"]["spearman"], 1),
              "interval": [round(100 * end, 1) for end in record["intervals"]["spearman"]]}
             for file in files for record in scores if record["file"] == file],
-        "ablations": [{"name": label, "sts-b-dev": dev[name], **run[name]["after"]}
+        "ablations": [{"name": label, **dev[name], **run[name]["after"]}
                       for name, label in ABLATIONS.items()],
-        "curve": [{"sentences": run[name]["settings"]["sentences"], "sts-b-dev": dev[name],
+        "curve": [{"sentences": run[name]["settings"]["sentences"], **dev[name],
                    **run[name]["after"]} for name in CURVE],
     }
     text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"

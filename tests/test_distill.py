@@ -49,10 +49,22 @@ def test_split_sentences():
     assert corpus.split_sentences(texts) == ["今天天气真不错！", "A1是什么意思"]
 
 
-def test_questions_fill_every_blank():
-    questions = corpus.make_questions()
+def test_questions_are_clean():
+    questions = corpus.QUESTIONS.read_text(encoding="utf-8").splitlines()
     assert len(questions) > 30_000 and len(set(questions)) == len(questions)
-    assert not re.search("[{}]", "".join(questions))
+    assert all(4 <= len(line) <= 60 and len(re.findall("[一-鿿]", line)) >= 2 for line in questions)
+    assert all(line == line.strip() and line.isprintable() for line in questions)
+    private = r"1[3-9]\d{9}|\d{6,}|https?:|www\.|@|\.com"  # 电话、号码、网址、邮箱
+    assert not [line for line in questions if re.search(private, line)]
+    readme = (corpus.DATA / "README.md").read_text(encoding="utf-8")
+    assert f"## search_questions.txt：{len(questions):,} 句" in readme
+
+
+def test_questions_alternate_with_found_sentences():
+    questions = set(corpus.QUESTIONS.read_text(encoding="utf-8").splitlines())
+    asked = [sentence in questions for sentence in load_corpus(1000)["chinese"]]
+    assert asked == [True, False] * 500
+    assert not questions & set(load_corpus(10**6, questions=False)["chinese"])
 
 
 def test_held_out_sentences_are_not_taught():

@@ -11,7 +11,7 @@
 4. 学生的中文句向量向转过来的老师的靠拢，批内两两的相似度向老师的（线性地拉开以后）靠拢，英文例句的
    句向量守住原来的（``--no-english`` 不做 3、也不守英文）。
 
-句子全部来自 pip 包和本书的问句模板，见 ``corpus``；``--corpus`` 换成自己的文件。HSK 例句每 5 句留出
+句子来自 pip 包和本书写的搜索问句，见 ``corpus``；``--corpus`` 换成自己的文件。HSK 例句每 5 句留出
 1 句，只用来测量：``chinese`` 和 ``english`` 是两两相似度与老师、与原来的学生的斯皮尔曼相关，
 ``recall@1`` 是用中文句找它的英译。结果写在 ``文件夹/distill.json``。
 
@@ -219,7 +219,7 @@ def distill(options) -> dict:
     if checkpoint.exists() and not options.resume:
         raise DistillError(f"{partial} 里有半成品。加 --resume 接着做；不要了，就删掉它。")
     partial.mkdir(parents=True, exist_ok=True)
-    corpus = load_corpus(options.sentences, options.corpus, options.column)
+    corpus = load_corpus(options.sentences, options.corpus, options.column, options.questions)
     if len(corpus["chinese"]) < 2 * BATCH:
         raise DistillError(f"只有 {len(corpus['chinese'])} 句中文，至少要 {2 * BATCH} 句。")
     keys = "epochs", "seed", "pieces", "init", "centre", "english", "loss", "bf16"
@@ -280,6 +280,7 @@ def read_options(arguments: list[str] | None):
     add("--epochs", type=int, default=2, metavar="轮数", help="默认 2")
     add("--seed", type=int, default=0, metavar="种子", help="默认 0")
     add("--corpus", type=Path, metavar="文件", help="自己的句子：一行一句，或 .csv、.tsv 的一列")
+    add("--no-questions", dest="questions", action="store_false", help="不用本书写的搜索问句")
     add("--column", metavar="列名", help="--corpus 是表格时，哪一列是句子")
     add("--pieces", choices=("frequent", "words", "characters"), default="frequent",
         help="添哪些词元：单字和语料里常见的词，单字和老师认得的全部词，只添单字；默认 frequent")
