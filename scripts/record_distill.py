@@ -22,6 +22,7 @@ ABLATIONS = {
     "structure": "只管两两的相似度",
     "no-questions": "不用问句",
 }
+QUESTIONS = (("base", "no-questions"), ("n16384", "no-questions-16384"))  # 有、没有问句
 CURVE = ("n256", "n1024", "base", "n16384", "full")
 DEV = {"sts-b-dev.txt": "sts-b-dev", "oppo-xiaobu-dev.txt": "oppo"}  # 各种做法在它们上比较
 MODELS = ("all-MiniLM-L6-v2", "tfidf-char", "multilingual-e5-small")  # 与它们比
@@ -52,6 +53,10 @@ def main(runs: Path, benchmark: Path) -> None:
                       for name, label in ABLATIONS.items()],
         "curve": [{"sentences": run[name]["settings"]["sentences"], **dev[name],
                    **run[name]["after"]} for name in CURVE],
+        "questions": [
+            {"sentences": run[one]["settings"]["sentences"],
+             "with": dev[one]["oppo"], "without": dev[other]["oppo"]}
+            for one, other in QUESTIONS],
     }
     text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
     (BOOK / "results/distill.json").write_text(text, encoding="utf-8")
