@@ -40,8 +40,7 @@ def load_corpus(limit: int, path: Path | None = None, column: str | None = None,
         for sentences in (asked, found):
             random.shuffle(sentences)
         pairs = zip(asked, found, strict=False)
-        mixed = [sentence for pair in pairs for sentence in pair] + found[len(asked):]
-        chinese = list(dict.fromkeys(mixed))
+        chinese = [sentence for pair in pairs for sentence in pair] + found[len(asked):]
     return {
         "chinese": chinese[:limit],
         "everything": chinese,

@@ -280,8 +280,8 @@ def read_options(arguments: list[str] | None):
     add("--epochs", type=int, default=2, metavar="轮数", help="默认 2")
     add("--seed", type=int, default=0, metavar="种子", help="默认 0")
     add("--corpus", type=Path, metavar="文件", help="自己的句子：一行一句，或 .csv、.tsv 的一列")
-    add("--no-questions", dest="questions", action="store_false", help="不用本书写的搜索问句")
     add("--column", metavar="列名", help="--corpus 是表格时，哪一列是句子")
+    add("--no-questions", dest="questions", action="store_false", help="不用本书写的搜索问句")
     add("--pieces", choices=("frequent", "words", "characters"), default="frequent",
         help="添哪些词元：单字和语料里常见的词，单字和老师认得的全部词，只添单字；默认 frequent")
     add("--init", choices=("map", "random"), default="map", help="新词元的向量，默认 map")
